@@ -9,9 +9,12 @@ export interface Answered {
 
 const READ_BYTES = 256 * 1024
 
+type TakeBytes = (bytes: Buffer) => void
+const discard: TakeBytes = () => undefined
+
 /**
  * A connection of HTTP/1.1 that is kept alive. It costs its process less than any client that parses: of an answer, which
- * must have a Content-Length, the status and the length are read, and bytes are counted in one buffer.
+ * must have a Content-Length, the status and the length are read, and the body passes through one buffer.
  */
 export class HttpConnection {
   readonly #socket: Socket
@@ -20,6 +23,8 @@ export class HttpConnection {
   #left: number | null = null
   #answered: Answered = { status: 0, bodyBytes: 0 }
   #settle: { resolve: (answered: Answered) => void; reject: (error: Error) => void } | null = null
+  #takeBody = discard
+  #failure: Error | null = null
 
   private constructor(host: string, port: number) {
     const buffer = Buffer.allocUnsafeSlow(READ_BYTES)
@@ -28,20 +33,22 @@ export class HttpConnection {
       return true
     }
     this.#socket = connect({ host, port, noDelay: true, onread: { buffer, callback } })
-    this.#socket.on('close', () => this.#settle?.reject(new Error('the connection was closed')))
+    this.#socket.on('close', () => this.#fail(new Error('the connection was closed')))
   }
 
   static async open({ hostname, port }: URL): Promise<HttpConnection> {
     const connection = new HttpConnection(hostname, Number(port))
     await once(connection.#socket, 'connect')
-    connection.#socket.on('error', (error) => connection.#settle?.reject(error))
+    connection.#socket.on('error', (error) => connection.#fail(error))
     return connection
   }
 
-  /** One at a time. */
-  ask(head: string, body: Buffer | null): Promise<Answered> {
+  /** One at a time. `takeBody` gets the pieces of the body; each is valid until it returns. */
+  ask(head: string, body: Buffer | null, takeBody = discard): Promise<Answered> {
     return new Promise((resolve, reject) => {
+      if (this.#failure !== null) return reject(this.#failure)
       this.#settle = { resolve, reject }
+      this.#takeBody = takeBody
       this.#socket.cork()
       this.#socket.write(head, 'latin1')
       if (body !== null) this.#socket.write(body)
@@ -54,8 +61,13 @@ export class HttpConnection {
     this.#socket.destroy()
   }
 
+  #fail(failure: Error): void {
+    this.#failure ??= failure
+    this.#settle?.reject(this.#failure)
+  }
+
   #receive(bytes: Buffer): void {
-    let bodyBytes = bytes.length
+    let bodyAt = 0
     if (this.#left === null) {
       const before = this.#head.length
       this.#head += bytes.toString('latin1')
@@ -65,9 +77,10 @@ export class HttpConnection {
       const length = Number(/\r\ncontent-length: *(\d+)/i.exec(this.#head)?.[1] ?? 0)
       this.#answered = { status, bodyBytes: length }
       this.#left = length
-      bodyBytes = bytes.length - (end + 4 - before)
+      bodyAt = end + 4 - before
     }
-    this.#left -= bodyBytes
+    this.#takeBody(bytes.subarray(bodyAt))
+    this.#left -= bytes.length - bodyAt
     if (this.#left > 0) return
     this.#head = ''
     this.#left = null
