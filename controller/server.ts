@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import type { Registry } from 'prom-client'
 import { BACKLOG_MAX } from '../protocol/limits.ts'
-import { sleep } from '../protocol/runtime.ts'
+import { within } from '../protocol/runtime.ts'
 import type { Certificates } from '../service/network/certificates.ts'
 import { bindError } from '../service/network/listener.ts'
 import { advertisedAddress } from '../service/network/listening.ts'
@@ -82,7 +82,7 @@ export async function startController(
       const cut = clock.after(HTTP_STOP_MS_MAX, () => server.server.closeAllConnections())
       const closed = server.close()
       // A standby leads once the store is closed; requests that are refused then are repeated there.
-      await Promise.race([closed, sleep(clock, STOP_DECIDING_MS_MAX)])
+      await within(clock, STOP_DECIDING_MS_MAX, closed)
       await store.close()
       await closed
       cut.cancel()

@@ -1,6 +1,6 @@
 import { HEARTBEAT_MS } from '../protocol/limits.ts'
 import type { MetadataReport, MetadataReportAnswer } from '../protocol/operations/reports.ts'
-import { type Runtime, sleep } from '../protocol/runtime.ts'
+import { type Runtime, within } from '../protocol/runtime.ts'
 import { CallerPool } from '../protocol/transport/caller-pool.ts'
 import type { Link } from '../protocol/transport/link.ts'
 import type { CallContext } from '../protocol/wire/call-context.ts'
@@ -115,7 +115,7 @@ export async function startMetadata(
       placements.confirmDead(answer?.gone ?? [])
     })
   }
-  await Promise.race([beat(), sleep(clock, FIRST_REPORT_MS)])
+  await within(clock, FIRST_REPORT_MS, beat())
   const declareSilentDead = async (): Promise<void> => {
     const dead = new Set(await placements.declareSilentDead())
     const nodes = [...dead].filter((node) => !silentDead.has(node))

@@ -58,6 +58,11 @@ export class FastPath<Reply, Result> implements Waiting<Reply> {
   }
 }
 
+/** Whether the address did not answer as the server that is looked for; metadata may know a newer one. */
+export function isUnreachable(error: unknown): boolean {
+  return isError(error, 'UNAVAILABLE', 'CONNECTION_LOST', 'TLS_FAILED')
+}
+
 /** Whether the same call may succeed with a newer placement or over a new connection. */
 export function isTransient(error: unknown): boolean {
   return isError(error, 'STALE_PLACEMENT', 'UNAVAILABLE', 'CONNECTION_LOST')

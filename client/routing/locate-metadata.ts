@@ -1,6 +1,6 @@
 import type { PlacedNode } from '../../protocol/model/placement.ts'
 import { metadataOperations } from '../../protocol/operations/control-operations.ts'
-import { type Clock, sleep } from '../../protocol/runtime.ts'
+import { type Clock, within } from '../../protocol/runtime.ts'
 import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
 
 /** Number of nodes asked concurrently; one that knows the new address suffices. */
@@ -24,5 +24,5 @@ export async function locateMetadata(
     if (metadata === known) throw new Error('it names the same address')
     return metadata
   })
-  return await Promise.race([Promise.any(asked).catch(() => null), sleep(clock, ASKED_MS).then(() => null)])
+  return await within(clock, ASKED_MS, Promise.any(asked).catch(() => null))
 }

@@ -13,7 +13,7 @@ import { CallerPool } from '../../protocol/transport/caller-pool.ts'
 import { askServerOf } from '../../protocol/transport/job-server.ts'
 import type { JobOptions } from '../options.ts'
 import { type Deadline, within } from './deadline.ts'
-import { FastPath, isTransient } from './fast-path.ts'
+import { FastPath, isTransient, isUnreachable } from './fast-path.ts'
 import { nameOf, withKey } from './key-address.ts'
 import { Lanes } from './lanes.ts'
 import { locateMetadata } from './locate-metadata.ts'
@@ -159,7 +159,7 @@ export class Router {
         if (owner !== null)
           return await attempt(await this.#connection(owner.address, bounds), placement, owner)
       } catch (error) {
-        if (!isTransient(error) && !isError(error, 'TLS_FAILED')) throw error
+        if (!isTransient(error) && !isUnreachable(error)) throw error
         failure = error
         this.#tell({ attempt: round + 1, error, address: owner?.address, key: bounds.key })
       }
@@ -191,7 +191,7 @@ export class Router {
         // The job may have been transferred again; a long chain is followed at a bounded rate.
         if (round === 0) continue
       } catch (error) {
-        if (!isError(error, 'UNAVAILABLE', 'CONNECTION_LOST', 'TLS_FAILED')) throw error
+        if (!isUnreachable(error)) throw error
         failure = error
         const known = this.#metadata
         this.#tell({ attempt: round + 1, error, address: known })
@@ -215,7 +215,7 @@ export class Router {
         await this.#verify(caller, node, bounds)
         return caller
       } catch (error) {
-        if (!isError(error, 'UNAVAILABLE', 'CONNECTION_LOST', 'TLS_FAILED')) throw error
+        if (!isUnreachable(error)) throw error
         failure = error
       }
       const { epoch } = this.#placement

@@ -110,11 +110,14 @@ export class NodeLifecycle {
       .filter(({ record }) => record.state === 'active' && this.#outdated.has(record.id))
   }
 
-  /** False during the back-off after failed starts of the class, or of every class. Then a node should be asked for only if a caller waits. */
-  mayStart(className?: string): boolean {
-    const { classes, startFailures } = this.#options
-    if (className !== undefined) return startFailures.mayStart(className)
-    return classes.some(({ name }) => startFailures.mayStart(name))
+  /** False during the back-off after failed starts of the class. Then a node should be asked for only if a caller waits. */
+  mayStart(className: string): boolean {
+    return this.#options.startFailures.mayStart(className)
+  }
+
+  /** Whether `mayStart` of any class. */
+  mayStartAny(): boolean {
+    return this.#options.classes.some(({ name }) => this.mayStart(name))
   }
 
   /** Whether the node is held back by the back-off of its class until after that time. */
@@ -129,7 +132,7 @@ export class NodeLifecycle {
     return newNodeId(this.#options.runtime.random)
   }
 
-  /** Starts a node in the background, during the back-off of its class after that. It counts as capacity at once; callers notice a failed start in `NodeRegistry.settled`. */
+  /** Starts a node in the background, once the back-off of its class is over. It counts as capacity at once; callers notice a failed start in `NodeRegistry.settled`. */
   start(nodeClass: NodeClass, id: string, because: string): void {
     const { events, hasS3 } = this.#options
     const record = this.#add(id, nodeClass, expectedTiers(nodeClass, hasS3))

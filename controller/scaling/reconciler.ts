@@ -89,7 +89,7 @@ export class Reconciler {
   /** Retries what has failed. Jobs are skipped during the back-off after failed node starts. */
   retry(): void {
     for (const server of this.#unreported.keys()) void this.#reportDeaths(server)
-    if (!this.#options.nodeLifecycle.mayStart()) return
+    if (!this.#options.nodeLifecycle.mayStartAny()) return
     for (const id of this.#pending) this.reconcile(id)
   }
 

@@ -52,7 +52,7 @@ export function ownersOf({ owners, nodes }: Pick<JobRecord, 'owners' | 'nodes'>)
   return all
 }
 
-/** The inverse of `ownersOf`: the nodes in the order of their first slots, with the object of the last one, and an index for each slot. */
+/** The inverse of `ownersOf`: the nodes in the order of their first slots, and for each slot the index of its owner. Of several objects with one id the last is taken. */
 export function indexed(slots: readonly (PlacedNode | null)[]): Pick<JobRecord, 'owners' | 'nodes'> {
   const nodes: PlacedNode[] = []
   const indices = new Map<string, number>()

@@ -1,6 +1,6 @@
 import type { PlacedNode } from '../../protocol/model/placement.ts'
 import { nodeOperations } from '../../protocol/operations/plane-operations.ts'
-import { type Clock, sleep } from '../../protocol/runtime.ts'
+import { type Clock, within } from '../../protocol/runtime.ts'
 import { VOTE_MS, VOTERS_MAX } from '../../service/postgres/limits.ts'
 import type { Tenure } from '../store/placement-store.ts'
 import type { Messenger } from './messenger.ts'
@@ -43,7 +43,7 @@ export class Votes {
       // A majority counts although others do not answer.
       tenure.voted(followers, askedMs)
     })
-    await Promise.race([Promise.all(asked), sleep(clock, VOTE_MS)])
+    await within(clock, VOTE_MS, Promise.all(asked))
   }
 
   async #follows(voter: PlacedNode): Promise<boolean> {

@@ -1,7 +1,7 @@
 import type { V1OwnerReference, V1Pod } from '@kubernetes/client-node'
 import { asMayflyError } from '../../../../protocol/errors.ts'
 import { HEARTBEAT_MS, NODE_START_MS_MAX } from '../../../../protocol/limits.ts'
-import { type Runtime, sleep, type Timer } from '../../../../protocol/runtime.ts'
+import { type Runtime, sleep, type Timer, within } from '../../../../protocol/runtime.ts'
 import type { Background } from '../../../../service/process/background.ts'
 import type { NodeClass } from '../../../sizing/node-class.ts'
 import type { Fleet, FleetNode, FleetWatcher } from '../fleet.ts'
@@ -110,7 +110,7 @@ export class KubernetesFleet implements Fleet {
   /** Begins to watch. Null if the API server does not answer yet; the watcher is told when it does. */
   async list(): Promise<readonly FleetNode[] | null> {
     this.#beginning ??= this.#begin()
-    await Promise.race([this.#beginning, sleep(this.#options.runtime.clock, FIRST_LIST_MS_MAX)])
+    await within(this.#options.runtime.clock, FIRST_LIST_MS_MAX, this.#beginning)
     this.#isAwaited = this.#isListed
     return this.#isListed ? this.#nodes() : null
   }
