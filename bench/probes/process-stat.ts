@@ -29,6 +29,15 @@ export async function processTree(pid: number): Promise<number[]> {
   return [pid, ...(await Promise.all(children.map(processTree))).flat()]
 }
 
+/** The first of the processes that has the variable `NAME=value`; null if none has, or may be read. */
+export async function pidWith(variable: string, pids: readonly number[]): Promise<number | null> {
+  for (const pid of pids) {
+    const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '')
+    if (environment.split('\0').includes(variable)) return pid
+  }
+  return null
+}
+
 /** When a process was started, ms since the Unix epoch, to 10 ms. */
 export async function startedMs(pid: number): Promise<number> {
   const ticks = Number((await statOf(pid))[19])

@@ -1,29 +1,20 @@
 import { expect, test } from 'vitest'
-import { countRequests } from '../../bench/suites/cluster/kubernetes-rounds.ts'
+import { BURST_JOB_BYTES, burstClass, countRequests } from '../../bench/suites/cluster/kubernetes-rounds.ts'
 import { clusters, startLoad } from './support/load.ts'
 
 const start = clusters()
 const PODS = 200
-/** A job may be spread over what others leave of their nodes, so that another one needs one more. */
-const PODS_MAX = 210
-/** With what is added for keys it takes a node of 128 MiB. */
-const NODE_BYTES = 119 * 2 ** 20
-
-const command = new URL('../../dist/cli/main.js', import.meta.url).pathname
 
 test('200 pods are started at once: each costs a few requests, no answer is wrong, and no pod stays', async (context) => {
-  // They would take the cores from the functions and from Kubernetes.
-  const container = { command: ['nice', '-n', '10', process.execPath, command, 'node'] }
-  const classes = [{ name: 'small', nodesMax: PODS_MAX, container }]
-  const running = await start(context, { classes, startSeconds: 300 })
+  const running = await start(context, { classes: [burstClass(PODS)], startSeconds: 300 })
   const { cluster, controllers } = running
-  const load = await startLoad(running, NODE_BYTES)
+  const load = await startLoad(running, BURST_JOB_BYTES)
   const mayfly = await cluster.connect()
   const before = (await cluster.requests()).length
   const beganMs = performance.now()
   const jobs = await Promise.all(
     Array.from({ length: PODS }, (_, index) =>
-      mayfly.registerJob(`burst-${index}`, { capacityBytes: NODE_BYTES }, { waitSeconds: 240 }),
+      mayfly.registerJob(`burst-${index}`, { capacityBytes: BURST_JOB_BYTES }, { waitSeconds: 240 }),
     ),
   )
   expect((await cluster.pods()).length).toBeGreaterThanOrEqual(PODS)

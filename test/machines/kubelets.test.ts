@@ -1,20 +1,18 @@
 import { spawn } from 'node:child_process'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import { startedMs } from '../../bench/probes/process-stat.ts'
+import { pidWith, startedMs } from '../../bench/probes/process-stat.ts'
 import { nowMs } from '../../bench/probes/shared-clock.ts'
 import { median } from '../../bench/report/median.ts'
 import { connect, type Mayfly } from '../../client/connect.ts'
-import { buildImage } from '../deploy/support/image.ts'
 import { blocksOf } from '../docs/blocks.ts'
-import { Stage } from '../docs/stage.ts'
 import { isRunning } from '../fixture/mayfly-up.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 import { startLoad } from '../kubernetes/support/load.ts'
-import { hasKit, IMAGE, kitMissing, type RealCluster, startRealCluster } from './real-cluster.ts'
+import { onRealCluster, openStage, type RealCluster } from './real-cluster.ts'
 
 const STORAGE = 'app.kubernetes.io/component=storage-node'
 const STARTS = 5
@@ -42,17 +40,15 @@ async function onlyNode(cluster: RealCluster) {
 
 /** Process id, on this machine, of the node in a container. */
 async function pidOf(node: string): Promise<number> {
-  for (const pid of (await readdir('/proc')).map(Number).filter((each) => each > 0)) {
-    const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '')
-    if (environment.split('\0').includes(`MAYFLY_NODE_ID=${node}`)) return pid
-  }
-  throw new Error(`no process is node ${node}`)
+  const pids = (await readdir('/proc')).map(Number).filter((each) => each > 0)
+  const pid = await pidWith(`MAYFLY_NODE_ID=${node}`, pids)
+  if (pid === null) throw new Error(`no process is node ${node}`)
+  return pid
 }
 
 /** The release of docs/kubernetes.md, without a node that waits for jobs. */
 async function install(cluster: RealCluster): Promise<void> {
-  const env = { ...cluster.env, IMAGE }
-  const stage = await Stage.open({ env, blockMs: 300_000, repository: true })
+  const stage = await openStage(cluster)
   for (const block of blocksOf(join('docs', 'kubernetes.md'))) {
     await stage.play({ ...block, text: block.text.replace('--wait ', '--set warmNodes=0 --wait ') })
     if (block.text.includes('helm install')) break
@@ -128,10 +124,7 @@ async function untilNoPod(cluster: RealCluster): Promise<void> {
 test('on real machines a kubelet that dies and comes back costs no call, and a node that is killed for memory is dead at once; neither leaves a pod', {
   timeout: 1_200_000,
 }, async () => {
-  if (!hasKit()) throw new Error(kitMissing)
-  const image = await buildImage(await tempDir())
-  const cluster = await startRealCluster([image.archive])
-  try {
+  await onRealCluster(async (cluster) => {
     const { kubectl } = cluster
     await install(cluster)
     const [leader] = await podsOf(cluster, 'mayfly/leads=true')
@@ -181,7 +174,5 @@ test('on real machines a kubelet that dies and comes back costs no call, and a n
     expect(await second.finish([diedMs])).toEqual([])
     await second.job.deregister()
     await untilNoPod(cluster)
-  } finally {
-    await cluster.stop()
-  }
+  })
 })

@@ -9,6 +9,8 @@ import { helm } from '../../bench/servers/go-programs.ts'
 import { type S3Target, startMinio } from '../../bench/servers/minio.ts'
 import { cacheDir } from '../../bench/servers/path.ts'
 import { Postgres } from '../../bench/servers/postgres.ts'
+import { buildImage } from '../deploy/support/image.ts'
+import { Stage } from '../docs/stage.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 import { startDns } from './dns.ts'
 import { forward } from './forwarder.ts'
@@ -38,14 +40,32 @@ export const IMAGE = 'local.test/mayfly'
 /** The folder of the kit. */
 const kit = process.env.MAYFLY_KUBERNETES ?? join(cacheDir(process.env), 'kubernetes')
 
-export const kitMissing = `There is no Kubernetes in ${kit}: set MAYFLY_KUBERNETES to a folder with kubectl, up.sh and node.sh`
+const kitMissing = `There is no Kubernetes in ${kit}: set MAYFLY_KUBERNETES to a folder with kubectl, up.sh and node.sh`
 
-export function hasKit(): boolean {
+function hasKit(): boolean {
   return existsSync(join(kit, 'bin/kubectl'))
 }
 
-/** Starts all of it. `images` are archives that both machines import. */
-export async function startRealCluster(images: readonly string[]): Promise<RealCluster> {
+/** Runs `task` on a cluster whose machines have the image, and stops it. */
+export async function onRealCluster(task: (cluster: RealCluster) => Promise<void>): Promise<void> {
+  if (!hasKit()) throw new Error(kitMissing)
+  const { archive } = await buildImage(await tempDir())
+  const cluster = await startRealCluster(archive)
+  try {
+    await task(cluster)
+  } finally {
+    await cluster.stop()
+  }
+}
+
+/** A reader of docs/kubernetes.md. */
+export async function openStage({ env }: RealCluster): Promise<Stage> {
+  // An install waits for pods that start, and a drain for objects that move.
+  return await Stage.open({ env: { ...env, IMAGE }, blockMs: 300_000, repository: true })
+}
+
+/** Starts all of it. Both machines import the image. */
+async function startRealCluster(image: string): Promise<RealCluster> {
   const ends: (() => unknown)[] = []
   const stop = async (): Promise<void> => {
     for (const end of ends.splice(0).reverse()) await end()
@@ -65,11 +85,9 @@ export async function startRealCluster(images: readonly string[]): Promise<RealC
     })
     ends.push(() => lock.stdin.end())
     await once(lock.stdout, 'data')
-    for (const image of images) {
-      const copy = join(kit, 'img', 'mayfly.tar')
-      await copyFile(image, copy)
-      ends.push(() => run('rm', ['-f', copy]))
-    }
+    const copy = join(kit, 'img', 'mayfly.tar')
+    await copyFile(image, copy)
+    ends.push(() => run('rm', ['-f', copy]))
     ends.push(() => script('down.sh'))
     await run('rm', ['-rf', join(kit, 'data')])
     await script('up.sh', [], { FULL: '1' })

@@ -1,34 +1,23 @@
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { buildImage } from '../deploy/support/image.ts'
 import { type Block, blocksOf } from '../docs/blocks.ts'
-import { Stage } from '../docs/stage.ts'
-import { tempDir } from '../fixture/temp-dir.ts'
 import { type Load, startLoad } from './load.ts'
-import { hasKit, IMAGE, kitMissing, type RealCluster, startRealCluster } from './real-cluster.ts'
+import { IMAGE, onRealCluster, openStage, type RealCluster } from './real-cluster.ts'
 
-/** An install waits for pods that start, and a drain for objects that move. */
-const BLOCK_MS_MAX = 300_000
+const UPGRADE_MS_MAX = 300_000
 
 /** Until each pod of Mayfly was made from what the upgrade brought. */
 async function untilUpgraded({ kubectl }: RealCluster): Promise<void> {
   const old = () =>
     kubectl('get', 'pods', '--selector', 'app.kubernetes.io/name=mayfly,release!=second', '--output', 'name')
-  await expect.poll(old, { timeout: BLOCK_MS_MAX, interval: 1000 }).toMatch(/^(pod\/mayfly-test\n)?$/)
+  await expect.poll(old, { timeout: UPGRADE_MS_MAX, interval: 1000 }).toMatch(/^(pod\/mayfly-test\n)?$/)
 }
 
 test('the session of docs/kubernetes.md runs on two machines, and no call fails while one is emptied and all is upgraded', {
   timeout: 1_800_000,
 }, async () => {
-  if (!hasKit()) throw new Error(kitMissing)
-  const image = await buildImage(await tempDir())
-  const cluster = await startRealCluster([image.archive])
-  try {
-    const stage = await Stage.open({
-      env: { ...cluster.env, IMAGE },
-      blockMs: BLOCK_MS_MAX,
-      repository: true,
-    })
+  await onRealCluster(async (cluster) => {
+    const stage = await openStage(cluster)
     const has = ({ text }: Block, command: string) => text.includes(command)
     let load: Load | null = null
     for (const block of blocksOf(join('docs', 'kubernetes.md'))) {
@@ -48,7 +37,5 @@ test('the session of docs/kubernetes.md runs on two machines, and no call fails 
       cluster.kubectl('get', 'pods', '--selector', 'app.kubernetes.io/name=mayfly', '--output', 'name')
     await expect.poll(left, { timeout: 60_000, interval: 1000 }).toMatch(/^(pod\/mayfly-test\n)?$/)
     await stage.close()
-  } finally {
-    await cluster.stop()
-  }
+  })
 })

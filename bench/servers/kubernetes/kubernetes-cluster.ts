@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { connect, type Mayfly } from '../../../client/connect.ts'
+import { pidWith } from '../../probes/process-stat.ts'
 import { type Member, startMember } from '../member.ts'
 import { freePort } from '../server.ts'
 import type { ApiRequest, Kubernetes, KubernetesObject } from './kubernetes.ts'
@@ -148,11 +149,9 @@ export class KubernetesCluster {
   /** Process id of the node in a pod of this machine. */
   async pidOf(node: string): Promise<number> {
     const { stdout } = await promisify(execFile)('pgrep', ['-f', '--', `${this.#options.command} node`])
-    for (const pid of stdout.trim().split('\n').map(Number)) {
-      const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '')
-      if (environment.split('\0').includes(`MAYFLY_NODE_ID=${node}`)) return pid
-    }
-    throw new Error(`no process is node ${node}`)
+    const pid = await pidWith(`MAYFLY_NODE_ID=${node}`, stdout.trim().split('\n').map(Number))
+    if (pid === null) throw new Error(`no process is node ${node}`)
+    return pid
   }
 
   /** Writes the templates, with these variables in those of storage nodes. A controller reads them when it starts. */

@@ -136,12 +136,19 @@ export interface Burst {
   readonly ending: Use
 }
 
-/** As many registrations at once as `pods`, each of which needs a pod. */
-export async function measureBurst(on: On, { pods, steadyMs }: BurstSettings): Promise<Burst> {
+/** With what is added for keys it takes a node of 128 MiB. */
+export const BURST_JOB_BYTES = 119 * MIB
+
+export function burstClass(pods: number) {
   // The processes of the pods share the cores with the controller and Kubernetes, which on other machines have their own.
   const container = { command: ['nice', '-n', '10', process.execPath, command, 'node'] }
   // A job may be spread over what others leave of their nodes, so that another one needs one more.
-  const classes = [{ name: 'small', nodesMax: pods + 10, container }]
+  return { name: 'small', nodesMax: pods + 10, container }
+}
+
+/** As many registrations at once as `pods`, each of which needs a pod. */
+export async function measureBurst(on: On, { pods, steadyMs }: BurstSettings): Promise<Burst> {
+  const classes = [burstClass(pods)]
   // A busy machine costs a controller its lead in PostgreSQL, and then it ends.
   const options = { ...on, database: null, classes, startSeconds: 300, ramBytes: 128 * MIB }
   return await withCluster(options, async (cluster) => {
@@ -170,9 +177,8 @@ export async function measureBurst(on: On, { pods, steadyMs }: BurstSettings): P
         result,
       ]
     }
-    // With what is added for keys each takes a node.
     const register = (number: number) =>
-      mayfly.registerJob(`burst-${number}`, { capacityBytes: 119 * MIB }, { waitSeconds: 240 })
+      mayfly.registerJob(`burst-${number}`, { capacityBytes: BURST_JOB_BYTES }, { waitSeconds: 240 })
     const [starting, jobs] = await used(() =>
       Promise.all(Array.from({ length: pods }, (_, number) => register(number))),
     )
