@@ -24,5 +24,9 @@ export async function locateMetadata(
     if (metadata === known) throw new Error('it names the same address')
     return metadata
   })
-  return await within(clock, ASKED_MS, Promise.any(asked).catch(() => null))
+  return await within(
+    clock,
+    ASKED_MS,
+    Promise.any(asked).catch(() => null),
+  )
 }

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
 import { BURST_JOB_BYTES, burstClass, countRequests } from '../../bench/suites/cluster/kubernetes-rounds.ts'
-import { clusters, startLoad } from './support/load.ts'
+import { clusters, command, startLoad } from './support/load.ts'
 
 const start = clusters()
 const PODS = 200
 
 test('200 pods are started at once: each costs a few requests, no answer is wrong, and no pod stays', async (context) => {
-  const running = await start(context, { classes: [burstClass(PODS)], startSeconds: 300 })
+  const running = await start(context, { classes: [burstClass(PODS, command)], startSeconds: 300 })
   const { cluster, controllers } = running
   const load = await startLoad(running, BURST_JOB_BYTES)
   const mayfly = await cluster.connect()

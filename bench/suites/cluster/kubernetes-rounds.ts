@@ -139,16 +139,17 @@ export interface Burst {
 /** With what is added for keys it takes a node of 128 MiB. */
 export const BURST_JOB_BYTES = 119 * MIB
 
-export function burstClass(pods: number) {
+/** `program` is the built command. */
+export function burstClass(pods: number, program: string) {
   // The processes of the pods share the cores with the controller and Kubernetes, which on other machines have their own.
-  const container = { command: ['nice', '-n', '10', process.execPath, command, 'node'] }
+  const container = { command: ['nice', '-n', '10', process.execPath, program, 'node'] }
   // A job may be spread over what others leave of their nodes, so that another one needs one more.
   return { name: 'small', nodesMax: pods + 10, container }
 }
 
 /** As many registrations at once as `pods`, each of which needs a pod. */
 export async function measureBurst(on: On, { pods, steadyMs }: BurstSettings): Promise<Burst> {
-  const classes = [burstClass(pods)]
+  const classes = [burstClass(pods, command)]
   // A busy machine costs a controller its lead in PostgreSQL, and then it ends.
   const options = { ...on, database: null, classes, startSeconds: 300, ramBytes: 128 * MIB }
   return await withCluster(options, async (cluster) => {

@@ -14,7 +14,7 @@ import { sharedKubernetes } from '../../fixture/kubernetes.ts'
 import { sharedPostgres } from '../../fixture/postgres.ts'
 import { SeededRandom } from '../../simulation/world/random.ts'
 
-const command = new URL('../../../dist/cli/main.js', import.meta.url).pathname
+export const command = new URL('../../../dist/cli/main.js', import.meta.url).pathname
 
 type Context = Parameters<ReturnType<typeof sharedKubernetes>>[0]
 
